@@ -15,8 +15,18 @@ from anew.data.types import DataBudget
 from anew.families.base import Scale
 from anew.families.diffusion.family import Diffusion
 from anew.families.gan.family import Gan
+from anew.families.transformer.config import TransformerConfig
+from anew.families.transformer.family import Transformer
 from anew.planning.build import agreed_config
-from anew.planning.planner import calibration_units, describe_plan, planned_batch, scale_of, size_note
+from anew.planning.planner import (
+    MIN_STEPS_SHARE,
+    calibration_units,
+    describe_plan,
+    planned_batch,
+    scale_of,
+    seconds_after_fitting,
+    size_note,
+)
 from anew.runs.record import Candidate, Plan
 from samples import clips, shapes
 
@@ -115,3 +125,21 @@ def test_half_the_size_is_named_where_the_model_cannot_see_each_image_once(tmp_p
     assert height == width and f"size={4 * round(width / 8)} " in note
     assert size_note(data, enough) == () and size_note(data, None) == ()
     data.close()
+
+
+@pytest.mark.parametrize(
+    ("units", "slowdown", "seconds", "left"),
+    [
+        (1_700_000.0, 1.0, 38.0, 38.0 - 8e-6 * (1_710_000 + 2 * 160_000)),
+        (1_700_000.0, 2.0, 60.0, 60.0 - 16e-6 * (1_710_000 + 2 * 160_000)),
+        (1_700_000.0, 3.0, 38.0, MIN_STEPS_SHARE * 38.0),
+    ],
+)
+def test_steps_have_the_time_that_fitting_leaves(units: float, slowdown: float, seconds: float, left: float) -> None:
+    """Of 38 s that were planned for a training on documents, 18 went into counting contexts."""
+    spec = Tokens(500, 512)
+    config = TransformerConfig(contexts=True, ngrams=False, context_tokens=2_000_000, context_learned=160_000)
+    scale = Scale(units=units, items=10_000, seconds=seconds, slowdown=slowdown)
+    assert seconds_after_fitting(Transformer, spec, config, scale, seconds) == pytest.approx(left)
+    plain = TransformerConfig(contexts=False, ngrams=False)
+    assert seconds_after_fitting(Transformer, spec, plain, scale, seconds) == seconds

@@ -263,6 +263,11 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
+    @classmethod
+    def fitting_seconds(cls, spec: SpecT, config: ConfigT, scale: Scale) -> float:
+        """About how many seconds of an idle core `fit_closed_form` takes; 0 where that is no part of a budget to plan with."""
+        return 0.0
+
     def fit_closed_form(self, batches: Iterable[Batch], turns: Iterator[object] = UNLIMITED_TURNS) -> None:
         """Fit buffers that have a closed form (counts, means, spectra) in one pass over train data.
 

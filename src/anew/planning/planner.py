@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core.machine.threads import MIN_SLOWDOWN
-from anew.core.specs import Grid, Tokens
+from anew.core.specs import Grid, Spec, Tokens
 from anew.core.wording import plural
 from anew.data.dataset import Dataset
 from anew.data.formats.images.image_size import RUNGS, size_setting
@@ -32,6 +32,9 @@ DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest siz
 CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly change what is fitted; chosen
 # Planned steps up to which batches are halved, unless they hold only `Family.min_batch_size` examples (docs/log.md, 2026-11-30)
 ENOUGH_STEPS = 50
+MIN_STEPS_SHARE = (
+    0.2  # share of the time of training that steps are planned to have, however long fitting takes; chosen
+)
 MIN_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
 # Held-out records with which samples can be compared, and the share of the budget that reading so many may take; chosen
 CALIBRATION_RECORDS, RECORDS_SHARE = 64, 0.06
@@ -83,7 +86,10 @@ def make_plan(
         candidates = _measure(
             config, data, family_class, scale, overrides, context, seconds=seconds, measuring_seconds=measuring_seconds
         )
-        chosen = largest_affordable(candidates)
+        smallest = agreed_config(family_class, data.spec, replace(scale, model_size=0), overrides, context.world)
+        left = seconds_after_fitting(family_class, data.spec, smallest, scale, seconds)
+        candidates = [replace(c, examples=left / seconds * c.examples) for c in candidates]
+        seconds, chosen = left, largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
     expected_steps = request.steps
     if chosen is not None and seconds is not None:
@@ -112,6 +118,14 @@ def make_plan(
         notes=(*family_class.plan_notes(data.spec, scale, family_config), *size_note(data, chosen)),
     )
     return plan, family_config
+
+
+def seconds_after_fitting(
+    family_class: type[Family], spec: Spec, config: FamilyConfig, scale: Scale, seconds: float
+) -> float:
+    """What is left of the seconds of training for steps once the closed forms are fitted."""
+    fitting = scale.slowdown * family_class.fitting_seconds(spec, config, scale)
+    return max(seconds - fitting, MIN_STEPS_SHARE * seconds)
 
 
 def planned_batch(

@@ -33,7 +33,7 @@ from anew.planning.build import family_outline
 from anew.planning.context import RunContext
 from anew.planning.family_choice import FamilyChoice, choose_family, contenders, rationale_of
 from anew.planning.pilots import can_judge, describe_trying
-from anew.planning.planner import planned_batch, scale_of
+from anew.planning.planner import planned_batch, scale_of, seconds_after_fitting
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import Candidate
 from anew.workflows.timing.report_length import few_held_out
@@ -406,6 +406,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
         time_to_measure = MEASURING_SECONDS if measured else FIRST_SECONDS
         candidates, unbuilt = known[0] if known else _candidates(data, choice, scale, time_to_measure)
         measured.append((configs, (candidates, unbuilt)))
+        seconds = seconds_after_fitting(choice.family_class, data.spec, configs[0], scale, seconds)
         affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
         best = largest_affordable(affordable)
         batch, steps = planned_batch(choice.family_class, best, seconds, World().device.type)

@@ -250,7 +250,7 @@ def _place(run: Path, basis: Basis, replaced: EvaluationReport | None, reporter:
     if replaced.folder == run / REPORT:
         return replaced.folder, True
     earlier = _basis(run)
-    if earlier is not None and is_better(earlier, basis):
+    if earlier is None or is_better(earlier, basis):
         return replaced.folder, False
     folder, is_best = make_room(run, basis, reporter)
     replaced.folder.rename(folder)

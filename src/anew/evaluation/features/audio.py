@@ -37,9 +37,10 @@ LOUD_DB, LOUD_BANDS = 40.0, 16
 # Mean difference, in 255ths, of spectrograms of clips that begin together: half a decibel; chosen.
 MAX_GREY_DIFFERENCE = 2.0
 # Root mean squared difference of two clips, where either is loud, up to which they count as identical. Half the loudness makes 0.02 to 0.11
-# decibels, a tenth 0.04 to 0.3; sounds of six sets, if not copies of each other, differ by 2 or more, and short tones a semitone apart
-# mostly by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips).
-MAX_SAME_DIFFERENCE_DB = 1.0
+# decibels, a tenth 0.04 to 0.3, noise of 0.3% of the peak mostly 0.1 to 0.5; sounds of six sets, if not copies of each other, differ by 2
+# or more, and short tones a semitone apart mostly by 1.5 or more (docs/log.md, 2026-11-30, short sounds in long clips). Up to 1, a fifth of
+# synthetic drums counted that differ by 8% of the peak (docs/log.md, 2026-12-03).
+MAX_SAME_DIFFERENCE_DB = 0.5
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
 # A spectrogram takes 0.2 to 0.5 ms, and a comparison, by both distances, 0.6 µs (docs/log.md, 2026-11-30).

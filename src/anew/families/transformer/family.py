@@ -42,6 +42,7 @@ from anew.families.transformer.sizes import (
     CPU_SIZES,
     SIZES,
     enough_examples,
+    fitting_seconds,
     implied_counts,
     notes_on_counts,
     suggest_config,
@@ -85,6 +86,10 @@ class Transformer(TransformerParts):
     @classmethod
     def target_examples(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
         return enough_examples(spec, config, scale)
+
+    @classmethod
+    def fitting_seconds(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
+        return fitting_seconds(spec, config, scale)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,9 @@ MAX_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and
 # Tokens for each second of training: takes about a tenth of it, and with aligned records a fifth. Up to 2,000,000 tokens whatever
 # the time, proteins took 5 s of a core, which busy cores made 25 s of a budget of 45 s (docs/log.md, 2026-11-29).
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000
+# Seconds of a core for each token that is counted: contexts of a text of 1,700,000 tokens took 13 to 14 s, n-grams of 2,000,000 symbols of
+# proteins 5.3 s (docs/log.md, 2026-11-29 and 2026-12-03)
+CONTEXT_SECONDS, NGRAM_SECONDS = 8e-6, 2.7e-6
 # Largest vocabulary that is counted: counts for larger ones are too sparse, and too large; sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
@@ -133,6 +136,17 @@ def _within_budget(scale: Scale, tokens_a_second: float) -> int:
     if scale.seconds is None:
         return MAX_COUNTED_TOKENS
     return min(MAX_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.slowdown))
+
+
+def fitting_seconds(spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
+    """About how many seconds of an idle core counting takes, and learning from what was counted last."""
+    if not (config.contexts or config.ngrams):
+        return 0.0
+    tokens = min(scale.items * spec.length, scale.units + scale.items, config.context_tokens)
+    if config.contexts:
+        learned = min(tokens, config.context_learned)
+        return CONTEXT_SECONDS * (tokens + 2.0 * learned)  # learning takes three times as long as counting
+    return NGRAM_SECONDS * tokens * (2.0 if config.aligned else 1.0)
 
 
 def _suggest_ngram_order(units: float, is_small_vocab: bool) -> int:

@@ -19,8 +19,8 @@ from anew.families.transformer.drawing.record_sampler import RecordSampler
 from anew.families.transformer.parts import TransformerParts
 from anew.families.transformer.token_mixer import LogitsOf
 
-# Samples of a round. One tells .63 from one half, all rounds tell .56; one alone left it to chance whether anything was fitted to names of
-# packages, of which half as many words were known without it (docs/log.md, 2026-12-03). Chosen.
+# Samples of a round. One tells .58 from one half, all rounds tell .55; one alone left it to chance whether anything was fitted to names of
+# packages, of whose words 50% were known then, and else 37% (docs/log.md, 2026-12-03). Chosen.
 NUM_DRAWN, MAX_ROUNDS = 64, 4
 MIN_HELD_OUT = 40  # records below which the tail is not known; chosen
 MAX_HELD_OUT = 256  # which take as long as few samples, since all their tokens are read at once; chosen
