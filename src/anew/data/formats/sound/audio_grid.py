@@ -279,11 +279,12 @@ class SoundScale:
         lags = [
             n - count * self.shape.hop for n, count in zip(lengths, frames, strict=True) if count < self.shape.frames
         ]
-        longest = max(lengths, default=0)
+        # A clip that is full may end in some silent values
+        longest, full = max(lengths, default=0), self.shape.length - round(audio.LEVEL_SECONDS * self.shape.rate)
         return replace(
             self,
             lag=round(float(np.mean(lags))) if len(lags) >= MIN_ENDING else None,
-            longest=int(longest) if len(lengths) >= MIN_ENDING and 0 < longest < self.shape.length else None,
+            longest=int(longest) if len(lengths) >= MIN_ENDING and 0 < longest < full else None,
         )
 
     def ends(self, x: Values) -> list[int]:
