@@ -34,6 +34,7 @@ def test_long_documents_are_cut_like_samples_and_short_ones_are_whole(tmp_path: 
             assert (head == texts[number]) == bool(number % 2)
         assert 150 <= num_tokens_of(data, heads) <= 200
         assert len(document_heads(data, "test", 3, 200, 0)) == 3
+        assert document_heads(data, "train", 30, 200, 0, first=10) == heads[10:30]
 
 
 def test_samples_of_fewer_documents_than_are_held_out_whole_are_passages(tmp_path: Path) -> None:
